@@ -6,7 +6,7 @@ use super::frame::{Place, Viewer, page};
 use super::href::Links;
 use super::icon::icon;
 use super::part::{Answer, Mark, answer, moment, number, state};
-use super::text::Outside;
+use super::text::{Cut, NAME_BYTES_MAX, Outside};
 use crate::domain::time::Timestamp;
 
 /// A page of the log.
@@ -218,7 +218,7 @@ fn row(links: Links<'_>, row: &Row<'_>, now: Timestamp) -> Markup {
                 @if row.is_test { " " span class="tag" { "test" } }
             }
             td role="cell" class="cut" {
-                (Outside(row.webhook))
+                (Cut(row.webhook, NAME_BYTES_MAX))
                 @if let Some((provider, tenant)) = row.owner {
                     " " span class="muted" { (Outside(provider)) " / " (Outside(tenant)) }
                 }

@@ -1,5 +1,7 @@
 //! A delivery: what was sent, what the receiver said, and what comes next.
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use super::frame::{Place, Viewer, page};
@@ -78,8 +80,8 @@ pub(crate) struct Response<'a> {
 pub(crate) fn show(viewer: &Viewer<'_>, delivery: &Delivery<'_>) -> String {
     let main = html! {
         (head(viewer, delivery))
-        @if delivery.was_retried { (banner("ok", "ok", "Done", &html! { "Retry queued: the next attempt is made now." })) }
-        @else { (last(delivery)) }
+        @if delivery.was_retried && is_retried(delivery) { (banner("ok", "ok", "Done", &html! { "Retry queued: the next attempt is made now." })) }
+        (last(delivery))
         div class="side-by" {
             section class="stack" aria-labelledby="att" { (attempts(viewer, delivery)) (facts(delivery)) }
             div class="stack" id="attempt" {
@@ -123,6 +125,15 @@ fn head(viewer: &Viewer<'_>, delivery: &Delivery<'_>) -> Markup {
         }
     }
 }
+
+/// Whether an attempt by hand is to come, or was just made. The address that says so may be loaded again much later.
+fn is_retried(delivery: &Delivery<'_>) -> bool {
+    let is_new = |newest: &Brief<'_>| newest.trigger == "manual" && delivery.now.since(newest.started_at) < JUST_NOW;
+    delivery.mark == Mark::Pending || delivery.listed.last().is_some_and(is_new)
+}
+
+/// For how long a retry is told of after its attempt began.
+const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// What is to be known first: why it failed or is held, or what the receiver answered.
 fn last(delivery: &Delivery<'_>) -> Markup {
@@ -191,6 +202,9 @@ fn attempts(viewer: &Viewer<'_>, delivery: &Delivery<'_>) -> Markup {
         h2 id="att" { "Attempts, " (made) " of " (of) }
         ol class="tl" {
             li { (icon("event")) span { "Published" } span class="small muted" { (moment(delivery.created_at, delivery.now)) } }
+            @if let Some(before) = delivery.listed.first().map(|first| first.number.saturating_sub(1)).filter(|before| *before > 0) {
+                li { (icon("none")) span class="small muted" { (before) " earlier attempts are not listed; the API and the command line have them" } }
+            }
             @for one in &delivery.listed {
                 @let (class, name) = if matches!(one.answer, Answer::Good(_)) { ("ok", "ok") } else { ("bad", "bad") };
                 @let link = viewer.links().to(&page, &[("attempt", &one.number.to_string())]);
@@ -369,6 +383,22 @@ mod tests {
 
     fn received_in(text: &str) -> Response<'_> {
         delivery(text).shown.and_then(|shown| shown.response).expect("it has one")
+    }
+
+    #[test]
+    fn an_old_address_of_a_retry_hides_no_failure() {
+        let failed = Delivery { mark: Mark::Failed, was_retried: true, reason: Some("exhausted"), ..delivery("a") };
+        let page = show(&viewer(None), &failed);
+        assert!(page.contains("All attempts of its schedule") && !page.contains("Retry queued"), "{page}");
+        let page = show(&viewer(None), &Delivery { mark: Mark::Pending, ..failed });
+        assert!(page.contains("Retry queued") && page.contains("The receiver answered"), "{page}");
+    }
+
+    #[test]
+    fn earlier_attempts_that_are_not_listed_are_told_of() {
+        let page = show(&viewer(None), &Delivery { attempts: (120, 120), listed: vec![brief(71), brief(120)], ..delivery("a") });
+        assert!(page.contains("70 earlier attempts are not listed"), "{page}");
+        assert!(!show(&viewer(None), &delivery("a")).contains("not listed"));
     }
 
     #[test]

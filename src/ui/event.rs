@@ -6,7 +6,7 @@ use super::frame::{Place, Viewer, page};
 use super::href::Links;
 use super::icon::icon;
 use super::part::{Mark, body, bytes, code, moment, state};
-use super::text::Outside;
+use super::text::{Cut, NAME_BYTES_MAX, Outside};
 use crate::domain::time::Timestamp;
 
 /// An event with what became of it.
@@ -97,8 +97,8 @@ fn row(links: Links<'_>, one: &Explained<'_>) -> Markup {
                     None => span class="st" { (icon("none")) "Not sent" },
                 }
             }
-            th role="rowheader" scope="row" class="wide" { a href=(links.to_one("/ui/webhooks", one.webhook_id)) { (Outside(one.name)) } }
-            td role="cell" class="wide" { (Outside(one.why)) }
+            th role="rowheader" scope="row" class="wide" { a href=(links.to_one("/ui/webhooks", one.webhook_id)) { (Cut(one.name, NAME_BYTES_MAX)) } }
+            td role="cell" class="wide" { (Cut(one.why, WHY_BYTES_MAX)) }
             td role="cell" class="nw" {
                 @match one.delivery {
                     Some((id, _)) => a href=(links.to_one("/ui/deliveries", id)) { "Attempts" },
@@ -131,6 +131,9 @@ fn content(event: &Event<'_>) -> Markup {
     }
 }
 
+/// How many bytes of a reason a row shows. The whole is in the answer of the API and of the command line.
+const WHY_BYTES_MAX: usize = 400;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +161,14 @@ mod tests {
     #[test]
     fn a_hostile_event_is_text() {
         check_harmless(&show(&viewer(None), &event(HOSTILE)));
+    }
+
+    #[test]
+    fn forty_webhooks_of_long_reasons_stay_below_sixty_kilobytes() {
+        let (url, why) = ("x".repeat(2_048), "a.type, ".repeat(4_096));
+        let one = Explained { webhook_id: "wh_01M8E62HSRMN732W3WRR7NEGFR", name: &url, why: &why, delivery: None };
+        let page = show(&viewer(Some("acme/t1")), &Event { explained: vec![one; 40], ..event("a.b") });
+        assert!(page.len() <= 60_000, "{} bytes", page.len());
     }
 
     #[test]

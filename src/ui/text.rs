@@ -17,6 +17,23 @@ impl Render for Outside<'_> {
     }
 }
 
+/// The beginning of a text from outside, at most so many bytes, and a mark where more follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut<'a>(pub(crate) &'a str, pub(crate) usize);
+
+impl Render for Cut<'_> {
+    fn render_to(&self, into: &mut String) {
+        let (shown, left) = beginning(self.0, self.1);
+        Outside(shown).render_to(into);
+        if left > 0 {
+            into.push('…');
+        }
+    }
+}
+
+/// How many bytes of a name or of a URL a row shows.
+pub(crate) const NAME_BYTES_MAX: usize = 120;
+
 /// The text with such characters as escapes. Line ends and tabs stay, without the carriage return of a line end.
 fn visible(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|char| is_command(char) && !matches!(char, '\n' | '\t')) {
@@ -48,6 +65,11 @@ mod tests {
     fn nothing_from_outside_turns_the_page_around() {
         assert_eq!(shown("a\u{202e}b\u{1b}[31mc\u{0}\u{2066}"), "a\\u{202e}b\\u{1b}[31mc\\u{0}\\u{2066}");
         assert_eq!(shown("a\r\nb\tc"), "a\r\nb\tc".replace('\r', ""));
+    }
+
+    #[test]
+    fn a_cut_text_says_that_more_follows() {
+        assert_eq!([Cut("a<b", 2).render().0, Cut("a<b", 3).render().0], ["a&lt;…", "a&lt;b"]);
     }
 
     #[test]

@@ -4,6 +4,8 @@ pub(crate) mod form;
 pub(crate) mod question;
 pub(crate) mod secret;
 
+use std::time::Duration;
+
 use maud::{Markup, html};
 
 use super::deliveries::{Row, table};
@@ -11,7 +13,7 @@ use super::frame::{Place, Viewer, page};
 use super::href::Links;
 use super::icon::icon;
 use super::part::{Answer, Mark, act, answer, banner, code, moment, number, pill};
-use super::text::Outside;
+use super::text::{Cut, Outside};
 use crate::domain::text::shell::quoted;
 use crate::domain::time::Timestamp;
 
@@ -127,15 +129,23 @@ fn acts(viewer: &Viewer<'_>, webhook: &Webhook<'_>) -> Markup {
     }
 }
 
-/// What was just done, or else what is to be known first.
+/// What was just done, or else what is to be known first. An address may be kept and loaded again, so an act is told of where the
+/// webhook is as the act left it.
 fn told(webhook: &Webhook<'_>) -> Markup {
+    let is_new = |at: Timestamp| webhook.now.since(at) < JUST_NOW;
     match (webhook.done, webhook.stopped) {
-        ("enable", None) => banner("ok", "ok", "Done", &html! { "It is enabled. What was held is being sent." }),
-        ("create", _) => {
+        ("enable", None) if webhook.mark == Mark::Active => {
+            banner("ok", "ok", "Done", &html! { "It is enabled. What was held is being sent." })
+        }
+        ("create", None) if is_new(webhook.created_at) => {
             banner("ok", "ok", "Done", &html! { b { "Webhook created." } " It receives events published from now on." })
         }
-        ("edit", _) => banner("ok", "ok", "Done", &html! { "It is changed. What is published from now on goes by it." }),
-        ("disable", Some(_)) => banner("", "off", "Done", &html! { "It is disabled. Its events are held until it is enabled." }),
+        ("edit", None) if is_new(webhook.changed_at) => {
+            banner("ok", "ok", "Done", &html! { "It is changed. What is published from now on goes by it." })
+        }
+        ("disable", Some((since, _))) if webhook.mark == Mark::Disabled && is_new(since) => {
+            banner("", "off", "Done", &html! { "It is disabled. Its events are held until it is enabled." })
+        }
         (_, Some((since, why))) => {
             let (class, name) = webhook.mark.look();
             banner(
@@ -167,8 +177,7 @@ fn failing(webhook: &Webhook<'_>) -> Markup {
 
 fn day(links: Links<'_>, webhook: &Webhook<'_>) -> Markup {
     let day = webhook.day;
-    let failed =
-        links.to("/ui/deliveries", &[("status", "failed"), ("test", "false"), ("webhook", webhook.id), ("since", "24h")]);
+    let failed = links.to("/ui/deliveries", &[("status", "failed"), ("test", "false"), ("webhook", webhook.id)]);
     let millis = |time: Option<f64>| time.map_or("none".to_owned(), |time| format!("{time:.0} ms"));
     html! {
         dl class="kpi" {
@@ -187,7 +196,7 @@ fn facts(webhook: &Webhook<'_>) -> Markup {
     html! {
         dl class="kv" {
             dt { "Id" } dd { code class="id" { (webhook.id) } }
-            dt { "Event types" } dd { @if webhook.events.iter().any(|one| one == "*") { "all" } @else { (Outside(&webhook.events.join(", "))) } }
+            dt { "Event types" } dd { @if webhook.events.iter().any(|one| one == "*") { "all" } @else { (Cut(&webhook.events.join(", "), EVENTS_BYTES_MAX)) } }
             @for (name, value) in &webhook.rules { dt { (name) } dd { (Outside(value)) } }
             @if let Some(place) = webhook.place { dt { "Config file" } dd { code { (Outside(place)) } ", changed there alone" } }
             dt { "Secret" } dd { "shown once, when it was made or rotated" }
@@ -207,6 +216,12 @@ fn command(webhook: &Webhook<'_>) -> Markup {
         }
     }
 }
+
+/// How many bytes of its event types the page shows.
+const EVENTS_BYTES_MAX: usize = 2 << 10;
+
+/// For how long an act is told of.
+const JUST_NOW: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -264,6 +279,26 @@ mod tests {
         assert!(page.contains("10 consecutive failures") && page.contains("/ui/webhooks/wh_1/enable"), "{page}");
         let done = show(&viewer(None), &Webhook { done: "enable", mark: Mark::Active, ..webhook("a") });
         assert!(done.contains("What was held is being sent"), "{done}");
+    }
+
+    #[test]
+    fn an_old_address_hides_no_trouble() {
+        let since = Timestamp::from_secs(1_776_695_520 - 600);
+        for (done, mark) in
+            [("disable", Mark::DisabledByFailures), ("disable", Mark::Disabled), ("edit", Mark::DisabledByFailures)]
+        {
+            let page =
+                show(&viewer(None), &Webhook { done, mark, stopped: Some((since, "10 consecutive failures")), ..webhook("a") });
+            assert!(page.contains("10 consecutive failures"), "{done}: {page}");
+        }
+        let failing = show(&viewer(None), &Webhook { done: "enable", ..webhook("a") });
+        assert!(failing.contains("4 failed in a row"), "{failing}");
+    }
+
+    #[test]
+    fn the_link_of_a_days_failures_leaves_none_out() {
+        let page = show(&viewer(None), &webhook("a"));
+        assert!(page.contains("status=failed") && !page.contains("since="), "a delivery of before may end in the day: {page}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::frame::{Place, Viewer, page};
 use super::href::Links;
 use super::icon::icon;
 use super::part::{Answer, Mark, answer, banner, moment, state, token};
-use super::text::{Outside, beginning};
+use super::text::{Cut, NAME_BYTES_MAX, Outside, beginning};
 use crate::domain::time::Timestamp;
 
 /// A page of the list.
@@ -105,17 +105,17 @@ fn rows(viewer: &Viewer<'_>, webhooks: &Webhooks<'_>) -> Markup {
 
 fn row(viewer: &Viewer<'_>, row: &Row<'_>, webhooks: &Webhooks<'_>) -> Markup {
     let links = viewer.links();
-    let enable = html! { "Enable" span class="vh" { " " (Outside(row.name)) } };
+    let enable = html! { "Enable" span class="vh" { " " (Cut(row.name, NAME_BYTES_MAX)) } };
     let path = Links::default().to_one("/ui/webhooks", row.id);
     html! {
         tr role="row" {
             td role="cell" class="top" { (state(row.mark)) }
             th role="rowheader" scope="row" class="cut wide" {
-                a href=(links.to_one("/ui/webhooks", row.id)) { (Outside(row.name)) }
+                a href=(links.to_one("/ui/webhooks", row.id)) { (Cut(row.name, NAME_BYTES_MAX)) }
                 @if let Some((provider, tenant)) = row.owner {
                     " " span class="muted" { (Outside(provider)) " / " (Outside(tenant)) }
                 }
-                span class="sub" { (Outside(row.url)) }
+                span class="sub" { (Cut(row.url, NAME_BYTES_MAX)) }
             }
             td role="cell" class="lo" { (events(&row.events)) }
             td role="cell" class="nw" {
@@ -195,6 +195,14 @@ mod tests {
         let rows = (0..40).map(|_| row(url, Mark::DisabledByFailures)).collect();
         let page = show(&viewer(Some("acme/t1")), &webhooks(rows));
         assert!(page.len() <= 60_000, "{} bytes", page.len());
+    }
+
+    #[test]
+    fn the_longest_urls_leave_the_page_small() {
+        let url = "x".repeat(2_048);
+        let rows = (0..40).map(|_| Row { owner: Some(("acme", "t1")), ..row(&url, Mark::DisabledByFailures) }).collect();
+        let page = show(&viewer(Some("acme/t1")), &webhooks(rows));
+        assert!(page.len() <= 80_000, "{} bytes", page.len());
     }
 
     #[test]

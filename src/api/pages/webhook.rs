@@ -14,7 +14,7 @@ use crate::api::request::route::Need;
 use crate::api::resources::webhooks::{of_day, tested};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, WebhookField as Field};
 use crate::domain::units::duration_text;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{Filter, Of};
@@ -29,19 +29,20 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
     let day = of_day(store, endpoint.no).await?;
     let (name, stopped) = (called(&endpoint), endpoint.stopped());
     let newest = found.views.iter().map(|one| row(one, &dialect, &name, store.node().delivery_id(one.delivery.key)));
+    let (shows, place) = (|field| is_shown(context, &dialect, field), context.settings.place(&endpoint));
     let page = Webhook {
         id: &endpoint.id,
         name: &name,
-        description: &endpoint.definition.description,
+        description: if shows(Field::Description) { &endpoint.definition.description } else { "" },
         url: &endpoint.definition.url,
         provider: &endpoint.provider,
         tenant: &endpoint.tenant,
         events: endpoint.definition.events.iter().map(ToString::to_string).collect(),
         mark: mark(&view),
         stopped: stopped.as_ref().map(|(at, why)| (*at, why.as_str())),
-        failures: endpoint.failures,
-        disabled_at: endpoint.effective(&dialect).disable.consecutive,
-        last: last(&view),
+        failures: if shows(Field::Failures) { endpoint.failures } else { 0 },
+        disabled_at: if shows(Field::Settings) { endpoint.effective(&dialect).disable.consecutive } else { 0 },
+        last: last(&view).filter(|_| shows(Field::LastCode)),
         day: Day {
             succeeded: day.successful,
             failed: day.failed,
@@ -49,8 +50,8 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
             p50: day.p50.map(|time| time.0),
             p99: day.p99.map(|time| time.0),
         },
-        rules: rules(&endpoint, &dialect),
-        place: context.settings.place(&endpoint),
+        rules: if shows(Field::Settings) { rules(&endpoint, &dialect) } else { Vec::new() },
+        place: place.map(|place| if context.caller.is_tenant() { "the operator's" } else { place }),
         created_at: endpoint.created_at,
         changed_at: endpoint.changed_at,
         deliveries: newest.collect(),
@@ -60,6 +61,11 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
         now: store.now(),
     };
     visit.page_of(context, shown(viewer, &page)).await
+}
+
+/// Whether a viewer is shown a member of a webhook: a tenant is shown what its dialect shows, and anybody else all.
+pub(super) fn is_shown(context: &Context<'_>, dialect: &Dialect, field: Field) -> bool {
+    !context.caller.is_tenant() || dialect.api.webhook.contains(&field)
 }
 
 /// What counts for its attempts, by its own settings or by its dialect.

@@ -2,12 +2,14 @@
 
 use super::deliveries::called;
 use super::visit::Visit;
+use super::webhook::is_shown;
 use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::request::route::Need;
 use crate::api::resources::webhooks::search;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
+use crate::domain::dialect::WebhookField as Field;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::WebhookState;
 use crate::store::WebhookView;
@@ -23,7 +25,12 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
     found.views.sort_by_key(|view| order(mark(view)));
     let names: Vec<String> = found.views.iter().map(|view| called(&view.endpoint)).collect();
     let shows_owner = context.caller.tenant().is_none() || context.caller.anywhere;
-    let rows = found.views.iter().zip(&names).map(|(view, name)| row(view, name, shows_owner));
+    let rows = found.views.iter().zip(&names).map(|(view, name)| {
+        let dialect = context.dialect_of(&view.endpoint);
+        let shows = |field| is_shown(context, &dialect, field);
+        let failures = if shows(Field::Failures) { view.endpoint.failures } else { 0 };
+        Row { failures, last: last(view).filter(|_| shows(Field::LastCode)), ..row(view, name, shows_owner) }
+    });
     let page = Webhooks {
         rows: rows.collect(),
         failing,
