@@ -23,7 +23,7 @@ impl Batch<'_, '_> {
         piece: &Piece,
     ) -> Result<bool, Error> {
         let (Some(first), Ids::New(ids)) = (of_event.first(), replay.ids.clone()) else { return Ok(true) };
-        let Some((original, publication)) = self.to_publish_anew(replay, &ids, first.event)? else {
+        let Some((original, publication)) = self.publication_anew(replay, &ids, first.event)? else {
             of_event.iter().for_each(|key| replay.walk.pass(course, *key));
             return Ok(true);
         };
@@ -37,7 +37,7 @@ impl Batch<'_, '_> {
     }
 
     /// An old event, and the publication that it becomes. `None`: it is gone, or its dialect does not take it any more.
-    fn to_publish_anew(
+    fn publication_anew(
         &mut self,
         replay: &Replay,
         ids: &NewIds,
