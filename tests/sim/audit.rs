@@ -1,5 +1,7 @@
 //! The laws: what the store answers and shows is held against the book.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::time::Duration;

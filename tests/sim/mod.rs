@@ -18,7 +18,6 @@ mod process;
 mod publishers;
 mod receivers;
 mod recoveries;
-mod rows;
 mod service;
 mod steady;
 mod world;

@@ -1,5 +1,7 @@
 //! Every call of the API as data: its method, its path, which callers may make it, and the name by which it is carried out.
 
+mod bodies;
+
 use std::borrow::Cow;
 
 use http::Method;

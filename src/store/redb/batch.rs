@@ -1,12 +1,14 @@
 //! Everything that one commit changes: the open tables, the writer's memory, and what must happen once it is on disk.
 
+mod rows;
+
 use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry_sum;
-use super::journaled_table::{Backlog, Due, Ended, Log};
+use super::journaled_table::{Backlog, Due, Ended};
 use super::state::Memory;
 use super::tables::Tables;
 use crate::domain::delivery::{Delivery, QueuePosition};
@@ -15,10 +17,9 @@ use crate::domain::id::uid::Uid;
 use crate::domain::id::{AttemptKey, ByEndpoint, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::Attempt;
 use crate::store::Owned;
 use crate::store::Shared;
-use crate::store::error::{Error, intact};
+use crate::store::error::Error;
 use crate::store::message::audit::consequences::Consequences;
 use crate::store::message::cached::CachedEvent;
 use crate::store::message::change::Change;
@@ -27,9 +28,7 @@ use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record;
-use crate::store::record::key::{
-    AttemptIndexKey, DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, waiting as delivery_of,
-};
+use crate::store::record::key::{AttemptIndexKey, DueKey, backlog_key, due_key, read_backlog_key, waiting as delivery_of};
 use crate::store::rules::retention;
 use crate::store::rules::waiting::{self, Parked, Wait};
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry};
@@ -126,29 +125,6 @@ impl Batch<'_, '_> {
         self.memory.counters.last_key = key.0;
         self.after.dirty = true;
         key
-    }
-
-    /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
-    /// the event's, and its own checksum guards that.
-    pub(in crate::store) fn row(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let row = self.tables.row::<Log, _>(&log_key(key, DELIVERY_ROW), |row| Ok(record::read_delivery(key, row)))?;
-        intact(row)
-    }
-
-    pub(in crate::store) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
-        let mut bytes = std::mem::take(&mut self.memory.scratch);
-        record::write_delivery(delivery, newest, &mut bytes);
-        self.put_log(delivery.key, DELIVERY_ROW, &bytes);
-        self.memory.scratch = bytes;
-        Ok(())
-    }
-
-    pub(in crate::store) fn write_attempt(&mut self, key: DeliveryKey, attempt: &Attempt) -> Result<(), Error> {
-        let mut bytes = std::mem::take(&mut self.memory.scratch);
-        record::write_attempt(key, attempt, &mut bytes);
-        self.put_log(key, attempt.number, &bytes);
-        self.memory.scratch = bytes;
-        Ok(())
     }
 
     /// Lets listings find an attempt that ended.
@@ -299,15 +275,6 @@ impl Batch<'_, '_> {
         Ok(parked.map(|()| QueuePosition::Backlog(key.event.0)))
     }
 
-    /// A delivery in whatever form it is kept; `None` when there is none.
-    pub(in crate::store) fn delivery(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        if let Some(found) = self.row(key)? {
-            return Ok(Some(found));
-        }
-        let position = self.position_without_row(key)?;
-        Ok(position.map(|position| (Delivery::published(key, position), None)))
-    }
-
     /// A delivery that was pending ended without an attempt.
     pub(in crate::store) fn finished(&mut self, delivery: &Delivery) -> Result<(), Error> {
         self.mark_end(delivery);
@@ -394,11 +361,6 @@ impl Batch<'_, '_> {
         if self.after.committed.backlogs.last() != Some(&said) {
             self.after.committed.backlogs.push(said);
         }
-    }
-
-    fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
-        self.tables.put::<Log>(&log_key(key, number), bytes);
-        self.shared.space.admit(bytes.len());
     }
 }
 

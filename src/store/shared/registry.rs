@@ -2,9 +2,13 @@
 //!
 //! Only the writer changes it, after the commit that makes the change durable.
 
+mod subscriptions;
+
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
+
+use subscriptions::Subscriptions;
 
 use super::catalogue::{self, Catalogue};
 use super::described::{Added, Described, Tenants};
@@ -17,7 +21,6 @@ use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
 use crate::domain::provider::ProviderSettings;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::permit::Live;
 use crate::store::message::tenant::Tenant;
@@ -64,19 +67,6 @@ pub(in crate::store) struct KeptKey {
 pub(in crate::store) struct Entry {
     pub(in crate::store) endpoint: Arc<Endpoint>,
     pub(in crate::store) live: Arc<Live>,
-}
-
-/// Which webhooks want which event types, so that an event finds its webhooks among any number.
-#[derive(Default)]
-struct Subscriptions {
-    all: BTreeSet<EndpointNo>,
-    by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
-    /// The webhooks that have a name, by their names.
-    named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
-    /// The webhooks that have a uid, by their uids.
-    uids: HashMap<Box<str>, BTreeSet<EndpointNo>>,
-    /// The settings of the webhooks that leave out some events that they subscribe to.
-    narrowing: Narrowing,
 }
 
 /// The webhooks that an event can reach: those of a tenant, or those of all tenants of a provider.
@@ -383,69 +373,9 @@ impl Registry {
     }
 }
 
-impl Subscriptions {
-    fn add(&mut self, endpoint: &Endpoint) {
-        self.all.insert(endpoint.no);
-        if !endpoint.definition.name.is_empty() {
-            self.named.entry(endpoint.definition.name.clone()).or_default().insert(endpoint.no);
-        }
-        if let Some(uid) = &endpoint.definition.settings.uid {
-            self.uids.entry(uid.as_str().into()).or_default().insert(endpoint.no);
-        }
-        if endpoint.definition.settings.narrows() {
-            self.narrowing.insert(endpoint.no, endpoint.definition.settings.clone());
-        }
-        let wanted = endpoint.definition.events.iter().filter(|_| endpoint.is_subscribed());
-        for pattern in wanted {
-            self.by_pattern.entry(pattern.to_string().into()).or_default().insert(endpoint.no);
-        }
-    }
-
-    fn drop(&mut self, endpoint: &Endpoint) {
-        self.all.remove(&endpoint.no);
-        self.narrowing.remove(&endpoint.no);
-        take_out(&mut self.named, &endpoint.definition.name, endpoint.no);
-        if let Some(uid) = &endpoint.definition.settings.uid {
-            take_out(&mut self.uids, uid.as_str(), endpoint.no);
-        }
-        for text in endpoint.definition.events.iter().map(Pattern::to_string) {
-            take_out(&mut self.by_pattern, &text, endpoint.no);
-        }
-    }
-
-    fn after(&self, after: EndpointNo) -> impl Iterator<Item = EndpointNo> {
-        self.all.range((Bound::Excluded(after), Bound::Unbounded)).copied()
-    }
-
-    fn matching(&self, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
-        let mut found = Vec::new();
-        for pattern in patterns_for(kind) {
-            let held = self.by_pattern.get(&*pattern);
-            found.extend(held.into_iter().flat_map(|held| held.range((Bound::Excluded(after), Bound::Unbounded))));
-        }
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-}
-
-fn take_out(from: &mut HashMap<Box<str>, BTreeSet<EndpointNo>>, text: &str, no: EndpointNo) {
-    let Some(held) = from.get_mut(text) else { return };
-    held.remove(&no);
-    if held.is_empty() {
-        from.remove(text);
-    }
-}
-
 /// The provider whose key made this key. `None` when the operator made it.
 fn provider_that_made(key: &Key) -> Option<&str> {
     key.role.provider().filter(|_| key.maker.is_provider())
-}
-
-/// Every pattern that matches an event type: its name, `*`, and `prefix.*` for each of its dots.
-fn patterns_for(kind: &str) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
-    let prefixes = kind.match_indices('.').map(|(dot, _)| format!("{}.*", &kind[..dot]).into());
-    [kind.into(), "*".into()].into_iter().chain(prefixes)
 }
 
 #[cfg(test)]
@@ -519,12 +449,5 @@ mod tests {
         assert_eq!([found(&registry, Owners::All, "main"), found(&registry, of_provider(), "other")], [0, 1]);
         registry.put(Arc::new(one.deleted(Timestamp::EPOCH)));
         assert_eq!(found(&registry, Owners::All, "other"), 0);
-    }
-
-    #[test]
-    fn every_pattern_that_matches_a_type_is_looked_up() {
-        let found: Vec<String> = patterns_for("a.b.c").map(|p| p.into_owned()).collect();
-        assert_eq!(found, ["a.b.c", "*", "a.*", "a.b.*"]);
-        assert!(found.iter().all(|text| Pattern::parse(text).expect("a pattern").matches("a.b.c")));
     }
 }

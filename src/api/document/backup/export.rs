@@ -4,6 +4,8 @@
 //! each event before its deliveries, so that whoever reads the lines in order finds what a line names in those before it. Members that
 //! a reader does not know are errors: an import would lose them in silence.
 
+mod words;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -368,44 +370,6 @@ impl std::fmt::Debug for LiveSecret {
 /// Takes a reference because serde gives one.
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-/// Gives a word of the domain its JSON: the name that all answers have for it.
-macro_rules! words {
-    ($($kind:ty: $all:expr, $name:expr;)*) => {
-        $(
-            impl Serialize for $kind {
-                fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                    let name: fn(&$kind) -> &'static str = $name;
-                    serializer.serialize_str(name(self))
-                }
-            }
-
-            impl<'de> Deserialize<'de> for $kind {
-                fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    let text = String::deserialize(deserializer)?;
-                    let name: fn(&$kind) -> &'static str = $name;
-                    let found = $all.into_iter().find(|known| name(known) == text);
-                    found.ok_or_else(|| serde::de::Error::custom("is a word that this release does not know"))
-                }
-            }
-        )*
-    };
-}
-
-words! {
-    Ended: Ended::ALL, |end| end.name();
-    Class: Class::ALL, |class| class.name();
-    Cause: [Cause::Publish, Cause::Manual, Cause::Test], |cause| match cause {
-        Cause::Publish => "publish",
-        Cause::Manual => "manual",
-        Cause::Test => "test",
-    };
-    Trigger: [Trigger::Schedule, Trigger::Manual, Trigger::Test], |trigger| match trigger {
-        Trigger::Schedule => "schedule",
-        Trigger::Manual => "manual",
-        Trigger::Test => "test",
-    };
 }
 
 #[cfg(test)]

@@ -3,20 +3,22 @@
 //! **Secrets.** No function here reads the text of a secret, the hash of a key or a header's value: a changed secret is shown as a
 //! member `secret` that says no more than that it is another one. Settings of a webhook are printed as answers print them.
 
+mod members;
+
 use std::collections::HashSet;
+
+use members::{members_of, of_event_type, of_key, of_provider, of_tenant};
 
 use super::document::Document;
 use super::{Change, FileChanges, Object, ObjectKind};
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role};
 use crate::domain::delivery::State;
-use crate::domain::dialect::{EventType, UnknownTypes};
+use crate::domain::dialect::EventType;
 use crate::domain::event::Event;
 use crate::domain::provider::ProviderSettings;
-use crate::domain::schema::Validate;
 use crate::domain::time::Timestamp;
-use crate::domain::units::duration_text;
-use crate::domain::webhook::endpoint::{Endpoint, LiveSecret, WebhookState};
+use crate::domain::webhook::endpoint::{Endpoint, LiveSecret};
 use crate::store::Owned;
 use crate::store::message::command::{Asked, Purge};
 use crate::store::message::replay::{Replay, ReplayFilter};
@@ -161,20 +163,6 @@ pub(in crate::store) fn provider(name: &str, before: &ProviderSettings, after: &
     changed(alone(ObjectKind::Provider, name), was, is)
 }
 
-fn of_provider(settings: &ProviderSettings) -> Document {
-    let validate = settings.validate.map(|validate| match validate {
-        Validate::Off => "off",
-        Validate::Warn => "warn",
-        Validate::Refuse => "refuse",
-    });
-    let unknown_types = settings.unknown_types.map(|unknown| match unknown {
-        UnknownTypes::Pass => "allow",
-        UnknownTypes::Refuse => "refuse",
-    });
-    let document = Document::default().with_some("validate", validate).with_some("unknown_types", unknown_types);
-    document.with_some("create_tenants", settings.create_tenants)
-}
-
 fn some_of(count: usize) -> Option<usize> {
     (count > 0).then_some(count)
 }
@@ -298,29 +286,6 @@ fn webhook_object(webhook: &Endpoint) -> Object {
     Object { kind: ObjectKind::Webhook, id, name, owner: Some(owner_of(webhook)) }
 }
 
-fn members_of(webhook: &Endpoint) -> Document {
-    let definition = &webhook.definition;
-    let events: Vec<String> = definition.events.iter().map(ToString::to_string).collect();
-    let document = Document::default()
-        .with("name", &*definition.name)
-        .with("description", &*definition.description)
-        .with("url", &*definition.url)
-        .with("events", events)
-        .with("status", status(webhook))
-        .with_some("disabled_reason", webhook.stopped().map(|(_, why)| why));
-    let settings = definition.settings.members();
-    settings.into_iter().fold(document, |document, one| document.with_json(one.name, one.json.into_owned()))
-}
-
-fn status(webhook: &Endpoint) -> &'static str {
-    match webhook.state {
-        WebhookState::Active => "active",
-        WebhookState::Disabled { .. } => "disabled",
-        WebhookState::Removed { .. } => "removed",
-        WebhookState::Deleted { .. } => "deleted",
-    }
-}
-
 /// The settings of which nothing but a masked value differs, by their names.
 fn replaced(before: &Endpoint, after: &Endpoint) -> Vec<&'static str> {
     let [was, is] = [before, after].map(|webhook| &webhook.definition.settings);
@@ -348,50 +313,9 @@ fn key_object(key: &Key) -> Object {
     Object { kind: ObjectKind::Key, id: key.id.clone(), name: key.name.clone(), owner }
 }
 
-fn of_key(key: &Key) -> Document {
-    let (of, scopes) = match &key.role {
-        Role::Operator => ("operator".to_owned(), None),
-        Role::Provider { provider, scopes } => (provider.to_string(), Some(scopes)),
-        Role::Tenant { provider, tenant, scopes } => (format!("{provider}/{tenant}"), Some(scopes)),
-    };
-    Document::default()
-        .with("name", &*key.name)
-        .with("of", of)
-        .with_some("scopes", scopes.map(|scopes| scopes.names()))
-        .with("description", &*key.terms.description)
-        .with_some("expires_at", key.terms.expires_at.map(Timestamp::rfc3339_secs))
-        .with_some("rate_limit", key.terms.rate_limit.map(|rate| rate.to_string()))
-}
-
 fn tenant_object(owned: &Owned) -> Object {
     let id = format!("{}/{}", owned.provider, owned.tenant).into();
     Object { kind: ObjectKind::Tenant, id, name: "".into(), owner: Some(owned.clone()) }
-}
-
-fn of_tenant(tenant: &Tenant) -> Document {
-    let profile = &tenant.profile;
-    Document::default()
-        .with("name", &*profile.name)
-        .with_some("environment", profile.environment.as_deref())
-        .with(
-            "metadata",
-            profile.metadata.iter().map(|(name, text)| (&**name, &**text)).collect::<std::collections::BTreeMap<_, _>>(),
-        )
-        .with_some("uid", profile.uid.as_ref().map(ToString::to_string))
-        .with_some("retention", profile.retention.map(duration_text))
-        .with_some("rate_limit", profile.rate_limit.map(|rate| rate.to_string()))
-}
-
-fn of_event_type(event_type: &EventType) -> Document {
-    let document = Document::default()
-        .with("description", &*event_type.description)
-        .with("version", event_type.version)
-        .with("deprecated", event_type.deprecated)
-        .with_json("example", event_type.example.to_string());
-    match &event_type.schema {
-        Some(schema) => document.with_json("schema", schema.text().to_owned()),
-        None => document,
-    }
 }
 
 /// A secret, as it is shown.

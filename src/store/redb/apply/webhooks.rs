@@ -1,12 +1,14 @@
 //! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
 
+mod holders;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use redb::ReadableTable;
 use tracing::{info, warn};
 
-use crate::domain::id::{EndpointNo, EventKey, TenantNo, webhook_id};
+use crate::domain::id::{EndpointNo, EventKey, webhook_id};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
@@ -14,12 +16,11 @@ use crate::store::error::{Error, intact};
 use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, OldWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
-use crate::store::message::view::Owners;
 use crate::store::record::Listing;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::config_sync::{self, Identity};
 use crate::store::rules::webhooks::{self, Follows, Holders, Standing};
-use crate::store::shared::registry::{Audience, Entry, Registry};
+use crate::store::shared::registry::Registry;
 use crate::store::{Denied, Owned, record};
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
@@ -88,13 +89,6 @@ impl Batch<'_, '_> {
         Ok(Ok(kept))
     }
 
-    /// A webhook of the file whose uid is that of one that the API made, with that one. Of two in the file no two have the same.
-    fn uid_taken_by_api<'f>(&self, file: &'f [FileWebhook]) -> Option<(&'f FileWebhook, Arc<Endpoint>)> {
-        let held = |webhook: &FileWebhook| self.uid_holder(&webhook.owned, &webhook.definition, EndpointNo(0));
-        let mut held = file.iter().filter_map(|webhook| Some((webhook, held(webhook)?)));
-        held.find(|(_, holder)| !holder.is_file_owned())
-    }
-
     /// A webhook that the file does not name: it is removed, and gives its uid to the one of the file that has it by then.
     fn sync_unnamed(&mut self, known: &Endpoint, at: Timestamp, brought: &mut FileChanges) -> Result<(), Error> {
         let owned = Owned { provider: known.provider.clone(), tenant: known.tenant.clone() };
@@ -106,13 +100,6 @@ impl Batch<'_, '_> {
             (None, false) => Ok(()),
             (removed, true) => self.follow(config_sync::without_uid(removed.unwrap_or_else(|| known.clone()))),
         }
-    }
-
-    /// One that is new in the file while the API made a webhook of that name. One that was there before names were unique stays.
-    fn taken_by_api<'f>(&self, file: &'f [FileWebhook], known: &HashMap<Identity, Arc<Endpoint>>) -> Option<&'f FileWebhook> {
-        let new = file.iter().filter(|webhook| !known.contains_key(&webhook.identity()));
-        let mut taken = new.filter(|webhook| self.holder(&webhook.owned, &webhook.definition.name, EndpointNo(0)).is_some());
-        taken.next()
     }
 
     /// Removes webhooks made by the API whose provider or tenant went, and restores those whose came back.
@@ -318,41 +305,6 @@ impl Batch<'_, '_> {
         let (of_name, of_uid) = (self.holder(&owned, &definition.name, no), self.uid_holder(&owned, &definition, no));
         let holders = Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() };
         self.change(no, |endpoint, now| webhooks::update(endpoint, definition, holders, now))
-    }
-
-    /// The webhook of a tenant that has this name, but for one of them. Many may have none.
-    fn holder(&self, owned: &Owned, name: &str, but: EndpointNo) -> Option<Arc<Endpoint>> {
-        if name.is_empty() {
-            return None;
-        }
-        let registry = self.shared.registry();
-        let tenant = registry.tenant(&owned.provider, &owned.tenant)?;
-        let known = registry.named(Audience::Tenant(tenant), name);
-        self.one_of(tenant, known, but, |endpoint| *endpoint.definition.name == *name)
-    }
-
-    /// The webhook of a tenant that has the uid of this definition, but for one of them.
-    fn uid_holder(&self, owned: &Owned, definition: &Definition, but: EndpointNo) -> Option<Arc<Endpoint>> {
-        let uid = definition.settings.uid.as_ref()?;
-        let of = Owners::Tenant(owned.clone());
-        let registry = self.shared.registry();
-        let tenant = registry.tenant(&owned.provider, &owned.tenant)?;
-        let known = registry.with_uid(&of, uid.as_str());
-        self.one_of(tenant, known, but, |endpoint| endpoint.definition.settings.uid.as_ref() == Some(uid))
-    }
-
-    /// The first of those that memory knows and this batch has left as they are, and of those that it has changed.
-    fn one_of<'r>(
-        &self,
-        tenant: TenantNo,
-        known: impl Iterator<Item = &'r Entry>,
-        but: EndpointNo,
-        is_called: impl Fn(&Endpoint) -> bool,
-    ) -> Option<Arc<Endpoint>> {
-        let changed = &self.after.changed;
-        let known = known.map(|entry| &entry.endpoint).filter(|endpoint| !changed.contains_key(&endpoint.no));
-        let fresh = changed.values().filter(|endpoint| endpoint.tenant_no == tenant && is_called(endpoint));
-        known.chain(fresh).find(|endpoint| endpoint.no != but && !endpoint.is_deleted()).cloned()
     }
 
     /// Writes what a rule makes of a webhook, or says why it makes nothing of it.

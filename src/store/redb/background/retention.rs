@@ -4,6 +4,8 @@
 //! and go at once. An event with deliveries that ended late, or have not ended, is noted in `revisit` for the time when the
 //! first of them may go. So the hot path writes no row for retention's sake.
 
+mod held;
+
 use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use redb::ReadableTable;
 
-use crate::domain::delivery::{Delivery, End, QueuePosition};
+use crate::domain::delivery::Delivery;
 use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
@@ -21,7 +23,7 @@ use crate::store::redb::apply::publish::{NameOf, event_name};
 use crate::store::redb::background::relist::attempt_in;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::{Event, Log, Name, NameEnd};
-use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
+use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW};
 use crate::store::rules::retention::{self, Ages, Kept, Looked, Removal, Then};
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Indexed};
 use crate::store::{listed_under, record};
@@ -360,56 +362,6 @@ impl Batch<'_, '_> {
             self.tables.remove::<Name>(name)?;
         }
         Ok(())
-    }
-
-    /// Held deliveries that waited as long as the retention end as failed: a slice of the webhooks that have a backlog, and of
-    /// their backlogs; true when there are more.
-    fn expire_held(&mut self, begins: bool) -> Result<bool, Error> {
-        let Memory { sweep, backlogs, .. } = &mut *self.memory;
-        if begins {
-            sweep.held.begin(backlogs.keys().copied());
-        }
-        let (mut left, piece) = (NAMES, self.piece());
-        for endpoint in self.memory.sweep.held.slice() {
-            let expired = self.expire_backlog(endpoint, left)?;
-            left -= expired;
-            if left == 0 || self.is_spent(&piece) {
-                return Ok(true);
-            }
-            self.memory.sweep.held.done(endpoint);
-        }
-        Ok(self.memory.sweep.held.is_under_way())
-    }
-
-    /// How many of a disabled webhook's held deliveries ended, at most `most`.
-    fn expire_backlog(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
-        let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { return Ok(0) };
-        let expired = self.expire_oldest(endpoint, self.held_for(entry.endpoint.tenant_no), most)?;
-        if expired > 0 && self.memory.notices.expired.is_news(endpoint, self.now) {
-            self.notify_failed(&entry.endpoint, u32::try_from(expired).unwrap_or(u32::MAX), End::Expired)?;
-        }
-        Ok(expired)
-    }
-
-    fn expire_oldest(&mut self, endpoint: EndpointNo, age: Duration, most: usize) -> Result<usize, Error> {
-        let oldest = retention::oldest_kept(age, self.now);
-        let mut found = self.backlog_past(endpoint, 0, most)?;
-        found.retain(|(number, _)| *number <= oldest.0);
-        let piece = self.piece();
-        for (count, (number, key)) in found.iter().enumerate() {
-            if self.is_spent(&piece) {
-                return Ok(count);
-            }
-            self.expire(*key, *number)?;
-        }
-        Ok(found.len())
-    }
-
-    fn expire(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
-        let position = QueuePosition::Backlog(number);
-        let (delivery, newest) = self.row(key)?.unwrap_or_else(|| (Delivery::published(key, position), None));
-        // Where its entry stands, whatever its row says.
-        self.end_waiting(delivery.placed(position), newest.as_ref(), End::Expired)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::book::{Is, Known, Stands};
-use super::process::{Answer, Change, Question, Wish};
-use super::world::{Held, World, law};
 use crate::domain::id::{AuditKey, EndpointNo};
 use crate::domain::time::Timestamp;
+use crate::sim::book::{Is, Known, Stands};
+use crate::sim::process::{Answer, Change, Question, Wish};
+use crate::sim::world::{Held, World, law};
 use crate::store::{AuditFilter, AuditRow};
 
 /// How many rows an object may have got in a turn, at least and at most.
@@ -14,7 +14,7 @@ type Expected = BTreeMap<Box<str>, (usize, usize)>;
 
 impl World {
     /// Holds the rows of a turn against what was answered in it. Called before the book takes the answers in.
-    pub(super) fn look_at_rows(&mut self, answered: &[(Question, Answer)]) -> Held {
+    pub(in crate::sim) fn look_at_rows(&mut self, answered: &[(Question, Answer)]) -> Held {
         if answered.iter().all(|(question, _)| matches!(question, Question::Publish(_) | Question::Test(_))) {
             return Ok(());
         }
@@ -68,7 +68,7 @@ impl World {
     }
 
     /// After a crash there may be rows of what was asked and not answered, and of nothing else.
-    pub(super) fn look_at_unanswered_rows(&mut self) -> Held {
+    pub(in crate::sim) fn look_at_unanswered_rows(&mut self) -> Held {
         let (most, rows) = (std::mem::take(&mut self.doubts.changes), self.new_rows()?);
         law!(rows.len() <= most, "{} rows of the audit log are new after a crash, and {most} changes were under way", rows.len());
         Ok(())
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// No row is lost before its age, and every row was seen when it was new.
-    pub(super) fn compare_rows(&mut self) -> Held {
+    pub(in crate::sim) fn compare_rows(&mut self) -> Held {
         let (mut before, mut found) = (None, BTreeMap::new());
         loop {
             let page = self.process().stepped.reader().audit(&AuditFilter::default(), before, usize::MAX)?;
