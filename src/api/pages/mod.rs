@@ -9,6 +9,7 @@
 //! row in the audit log. **What is shown** is read by the functions that the calls read with. Pages are made in `crate::ui`. A request for
 //! a page never fails: what is wrong is a page too.
 
+mod answer;
 mod deliveries;
 mod delivery;
 mod event;

@@ -1,14 +1,11 @@
 //! One request of somebody who is signed in: what a page reads with, and what a form does.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
-use percent_encoding::percent_decode_str;
+use http::{HeaderMap, HeaderValue};
 
 use super::form::Form;
 use super::session::{By, Session, Unseen};
-use super::table::{Name, Page};
-use super::webhook::{edit, question};
-use super::{Asked, Found, deliveries, delivery, event, html, webhook, webhooks};
+use super::{Asked, Found, html};
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Context;
 use crate::api::request::route::{Call, Need, ROUTES};
@@ -64,12 +61,12 @@ pub(super) fn named(header: &'static str, scope: Option<&str>) -> Result<HeaderM
 
 /// A request of somebody who is signed in.
 pub(super) struct Visit<'a> {
-    asked: &'a Asked<'a>,
-    session: &'a Session,
+    pub(super) asked: &'a Asked<'a>,
+    pub(super) session: &'a Session,
     cookie: &'a str,
     pub(super) parameters: &'a Parameters,
     /// The id in the path, still percent-encoded.
-    id: &'a str,
+    pub(super) id: &'a str,
     pub(super) form: Form,
 }
 
@@ -78,65 +75,9 @@ impl<'a> Visit<'a> {
         Self { asked, session: &found.session, cookie: &found.cookie, parameters, id, form }
     }
 
-    /// Answers the request; what is wrong is a page too. `known` is the viewer, whatever tenants the request names, and `caller` is the
-    /// viewer with those tenants.
-    pub(super) async fn answer(&self, page: Page, known: &Caller, caller: Result<Caller, Problem>) -> Reply {
-        let given = caller.as_ref().ok().and_then(|caller| self.scope_of(caller));
-        let name = name(self.session.by, known);
-        let viewer = self.viewer(&name, known, given.as_deref());
-        match caller {
-            Ok(caller) => self.page(page, &viewer, caller).await,
-            Err(problem) => Err(problem),
-        }
-        .unwrap_or_else(|problem| html::within(&viewer, &problem))
-    }
-
     /// The tenants that the request names, by their ids. `None` when it names none.
-    fn scope_of(&self, caller: &Caller) -> Option<String> {
+    pub(super) fn scope_of(&self, caller: &Caller) -> Option<String> {
         self.parameters.scope.as_ref().map(|_| format!("{}/{}", caller.provider.name, caller.tenant().unwrap_or("*")))
-    }
-
-    async fn page(&self, page: Page, viewer: &Viewer<'_>, caller: Caller) -> Result<Reply, Problem> {
-        if self.asked.head.method == Method::POST && !self.is_of_session() {
-            return Err(Problem::Forbidden(OLD_FORM.into()));
-        }
-        caller.may(page.need.unwrap_or(Need::Operator), self.asked.way.entrance)?;
-        let id = percent_decode_str(self.id).decode_utf8().map_err(|_| Problem::NotFound(Resource::Path))?;
-        let context = self.context(caller, &id);
-        match page.name {
-            Name::SetTheme => Ok(self.set_theme()),
-            Name::Home => Ok(html::see_other(&viewer.links().to("/ui/deliveries", &[]))),
-            Name::Deliveries => deliveries::show(self, viewer, &context).await,
-            Name::Delivery => delivery::show(self, viewer, &context).await,
-            Name::RetryDelivery => {
-                let to = viewer.links().to(&html::path("/ui/deliveries", &id), &[("done", "retry")]);
-                self.act(Call::RetryDelivery, context, &to).await
-            }
-            Name::Event => event::show(self, viewer, &context).await,
-            Name::Webhooks => webhooks::show(self, viewer, &context).await,
-            Name::Webhook => webhook::show(self, viewer, &context).await,
-            Name::NewWebhook => edit::new(self, viewer, &context).await,
-            Name::AddWebhook => edit::add(self, viewer, context).await,
-            Name::EditWebhook => edit::edit(self, viewer, &context).await,
-            Name::ChangeWebhook => edit::change(self, viewer, context).await,
-            Name::AskRotate => question::ask_rotate(self, viewer, &context).await,
-            Name::RotateSecret => question::rotate(self, viewer, context).await,
-            Name::NewSecret => question::secret(self, viewer, &context).await,
-            Name::AskDelete => question::ask_delete(self, viewer, &context).await,
-            Name::DeleteWebhook => question::delete(self, viewer, context).await,
-            Name::EnableWebhook => {
-                let to = viewer.links().to(&html::path("/ui/webhooks", &id), &[("done", "enable")]);
-                self.act(Call::EnableWebhook, context, &to).await
-            }
-            Name::DisableWebhook => {
-                let to = viewer.links().to(&html::path("/ui/webhooks", &id), &[("done", "disable")]);
-                self.act(Call::DisableWebhook, context, &to).await
-            }
-            Name::TestWebhook => webhook::test(viewer, &context).await,
-            Name::Root | Name::Asset | Name::SignIn | Name::TrySignIn | Name::UseLink | Name::SignOut => {
-                Err(Problem::NotFound(Resource::Path))
-            }
-        }
     }
 
     /// Sends a page, once there is room for it.
@@ -145,7 +86,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The request as a call of the API reads it, without a body.
-    fn context<'c>(&'c self, caller: Caller, id: &'c str) -> Context<'c> {
+    pub(super) fn context<'c>(&'c self, caller: Caller, id: &'c str) -> Context<'c> {
         let Asked { api, way, slot, head, .. } = *self.asked;
         let user = if let By::Link(user) = self.session.by { user } else { way.user };
         Context {
@@ -162,13 +103,6 @@ impl<'a> Visit<'a> {
             is_ndjson: false,
             body: Bytes::new(),
         }
-    }
-
-    /// Does what a call of the API does, with its rights, and goes on to a page that shows what came of it.
-    async fn act(&self, call: Call, context: Context<'_>, to: &str) -> Result<Reply, Problem> {
-        let context = self.as_call(call, Bytes::new(), context)?;
-        self.asked.api.call(call, context).await?;
-        Ok(html::see_other(to))
     }
 
     /// The request as this call of the API reads it. Fails when the viewer has no right to make that call.
@@ -201,14 +135,14 @@ impl<'a> Visit<'a> {
         self.session.sent(self.form.value("csrf"))
     }
 
-    fn set_theme(&self) -> Reply {
+    pub(super) fn set_theme(&self) -> Reply {
         let mut reply = html::see_other(super::sign_in::own_path(self.form.value("to")));
         let theme = Theme::parse(self.form.value("theme")).unwrap_or_default();
         html::set_theme(&mut reply, theme, &self.asked.site);
         reply
     }
 
-    fn viewer<'v>(&'v self, name: &'v str, known: &'v Caller, given: Option<&'v str>) -> Viewer<'v> {
+    pub(super) fn viewer<'v>(&'v self, name: &'v str, known: &'v Caller, given: Option<&'v str>) -> Viewer<'v> {
         let scope = self.scope(known, given);
         Viewer { name, theme: self.asked.theme, scope, csrf: &self.session.csrf, here: self.asked.here() }
     }
@@ -229,7 +163,7 @@ impl<'a> Visit<'a> {
 }
 
 /// How somebody signed in, in words.
-fn name(by: By, known: &Caller) -> String {
+pub(super) fn name(by: By, known: &Caller) -> String {
     match (by, known.key.as_deref()) {
         (By::Dev, _) => "dev".into(),
         (By::Link(Some(user)), _) => format!("operator, uid {user}"),
@@ -238,8 +172,6 @@ fn name(by: By, known: &Caller) -> String {
         (By::Key(_), None) => "key".into(),
     }
 }
-
-const OLD_FORM: &str = "this form is of an earlier session, so nothing was done; go back, load the page again and send it";
 
 /// How many providers the choice of a scope lists. Others are reached by their name.
 const PROVIDERS_SHOWN: usize = 50;

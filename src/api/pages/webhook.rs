@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::deliveries::{called, row};
 use super::html;
 use super::visit::Visit;
-use super::webhooks::{last, mark};
+use super::webhooks::{is_shown, last, mark};
 use crate::api::request::context::Context;
 use crate::api::request::route::Need;
 use crate::api::resources::webhooks::{of_day, tested};
@@ -61,11 +61,6 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
         now: store.now(),
     };
     visit.page_of(context, shown(viewer, &page)).await
-}
-
-/// Whether a viewer is shown a member of a webhook: a tenant is shown what its dialect shows, and anybody else all.
-pub(super) fn is_shown(context: &Context<'_>, dialect: &Dialect, field: Field) -> bool {
-    !context.caller.is_tenant() || dialect.api.webhook.contains(&field)
 }
 
 /// What counts for its attempts, by its own settings or by its dialect.

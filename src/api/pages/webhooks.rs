@@ -2,14 +2,13 @@
 
 use super::deliveries::called;
 use super::visit::Visit;
-use super::webhook::is_shown;
 use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::request::route::Need;
 use crate::api::resources::webhooks::search;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
-use crate::domain::dialect::WebhookField as Field;
+use crate::domain::dialect::{Dialect, WebhookField as Field};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::WebhookState;
 use crate::store::WebhookView;
@@ -84,3 +83,8 @@ fn order(mark: Mark) -> u8 {
 
 /// How many webhooks a page shows.
 const ROWS: usize = 40;
+
+/// Whether a viewer is shown a member of a webhook: a tenant is shown what its dialect shows, and anybody else all.
+pub(super) fn is_shown(context: &Context<'_>, dialect: &Dialect, field: Field) -> bool {
+    !context.caller.is_tenant() || dialect.api.webhook.contains(&field)
+}

@@ -2,9 +2,18 @@
 
 use redb::{Key, ReadOnlyTable, Value};
 
-use super::journal::item::Form;
 use super::schema::{self, Def, journaled_tables};
 use crate::store::record::key::{BacklogKey, DueKey, LogKey, TimeKey};
+
+/// How the items of one table look in the journal.
+pub(in crate::store) struct Form {
+    /// The tags of a row that was put, and of one that was taken out.
+    pub(in crate::store) tags: [u8; 2],
+    /// The length of its keys; `None`: the length of each stands before it.
+    pub(in crate::store) key_bytes: Option<usize>,
+    /// Whether its rows hold more than their keys.
+    pub(in crate::store) has_values: bool,
+}
 
 /// A journaled table by its types.
 pub(in crate::store) trait Journaled: Sized + 'static {

@@ -1,12 +1,15 @@
 //! What the writer knows between commits, and nobody else: how far each of its works has come.
 
+pub(in crate::store) mod ages;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::background::ages::Ages;
+use ages::Ages;
+
 use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
 use super::tables::index::Flushing;

@@ -6,7 +6,7 @@
 //! retention. A changed retention begins the pass anew, so that it counts for what stands; when it was taken away, the pass goes once
 //! more over what is as old as everybody's retention. Where no tenant has a retention of its own, nothing of this costs anything.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use redb::ReadableTable;
@@ -18,58 +18,9 @@ use crate::store::error::{Error, intact};
 use crate::store::record;
 use crate::store::record::key::{IndexKey, Scope, index_key, read_index_key};
 use crate::store::redb::batch::Batch;
+use crate::store::redb::state::ages::Age;
 use crate::store::rules::retention::{self, Removal};
 use crate::store::{Tenant, listed_under};
-
-/// What the writer knows of these tenants between commits; some 40 bytes each.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Ages {
-    own: BTreeMap<TenantNo, Age>,
-    /// The tenants that the pass under way has not looked at, the next one last.
-    left: Vec<TenantNo>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Age {
-    /// `None`: it was taken away, and the pass that follows from that is not at its end.
-    retention: Option<Duration>,
-    /// The newest event that was looked at.
-    swept: EventKey,
-}
-
-impl Ages {
-    /// Takes over what a tenant's row says; true when its events are to be looked at.
-    pub(in crate::store) fn note(&mut self, no: TenantNo, tenant: &Tenant) -> bool {
-        // The events of a tenant that is being deleted go whatever their age.
-        let Some(swept) = tenant.aged.filter(|_| tenant.deletion.is_none()) else {
-            self.own.remove(&no);
-            return false;
-        };
-        let age = Age { retention: tenant.profile.retention, swept };
-        let before = self.own.insert(no, age);
-        let begins = before.is_none_or(|before| before.retention != age.retention);
-        if begins {
-            self.left.push(no);
-        }
-        begins
-    }
-
-    /// The retention of a tenant, where it has one of its own.
-    pub(in crate::store) fn of(&self, no: TenantNo) -> Option<Duration> {
-        self.own.get(&no)?.retention
-    }
-
-    pub(in crate::store) fn is_empty(&self) -> bool {
-        self.own.is_empty()
-    }
-
-    /// Goes through all of these tenants, unless a pass is under way.
-    fn begin(&mut self) {
-        if self.left.is_empty() {
-            self.left.extend(self.own.keys());
-        }
-    }
-}
 
 /// How far a slice of one tenant's events came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

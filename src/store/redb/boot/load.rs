@@ -22,13 +22,13 @@ use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Chain, Counters, Job, Task};
 use crate::store::redb::apply::publish::NameOf;
 use crate::store::redb::apply::tombstones::owner_of;
-use crate::store::redb::background::ages::Ages;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
     self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, NAME,
     PROVIDER, QUARANTINE, REPLAY, STATE, TENANT,
 };
 use crate::store::redb::site::Moment;
+use crate::store::redb::state::ages::Ages;
 use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, RunningJob, Sweep};
 use crate::store::shared::catalogue;
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Tail};

@@ -1,21 +1,11 @@
 //! The one form in which the journal, the writer's memory and the readers' view hold a change of any journaled table: its table,
 //! its key, and the value that was put, or none when the row was taken out.
 
-use crate::store::redb::journaled_table::FORMS;
 pub(in crate::store) use crate::store::redb::journaled_table::Table;
+use crate::store::redb::journaled_table::{FORMS, Form};
 
 /// A changed row: its key, and the value that was put; `None`: the row was taken out.
 pub(in crate::store) type Row<'a> = (&'a [u8], Option<&'a [u8]>);
-
-/// How the items of one table look on disk.
-pub(in crate::store) struct Form {
-    /// The tags of a row that was put, and of one that was taken out.
-    pub(in crate::store) tags: [u8; 2],
-    /// The length of its keys; `None`: the length of each stands before it.
-    pub(in crate::store) key_bytes: Option<usize>,
-    /// Whether its rows hold more than their keys.
-    pub(in crate::store) has_values: bool,
-}
 
 impl Table {
     /// The table that a tag stands for; `None`: it stands for none.
