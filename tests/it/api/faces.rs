@@ -220,6 +220,7 @@ fn effective() -> Value {
         "rate_limit": { "value": null, "origin": "default" },
         "sample": { "value": 1, "origin": "default" },
         "ordered": { "value": false, "origin": "default" },
+        "proxy": { "value": null, "origin": "default" },
         "on_failure": { "value": "next", "origin": "default" }
     })
 }

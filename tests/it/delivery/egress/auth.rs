@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::subscribe;
 use crate::harness::api::{WITHIN, attempts, text};
 use crate::harness::config::Config;
+use crate::harness::eventually;
 use crate::harness::receiver::{Receiver, Reply, refusing_url};
 use crate::harness::service::Service;
 
@@ -146,8 +147,13 @@ async fn attempts_that_waited_for_a_token_keep_the_rate_limit() {
     let sent = receiver.wait_for("/a", 14, WITHIN).await;
     let spread = sent[13].at - sent[0].at;
     assert!(spread >= Duration::from_millis(1_700), "5 at once, and 9 behind them: {spread:?}");
-    for event in acme.get("/v1/deliveries").await.expect(200)["data"].as_array().expect("a list") {
-        assert_eq!(event["attempts"], 1, "waiting costs no attempt: {event}");
+    let ended = eventually("the last outcome is on disk", WITHIN, async || {
+        let listed = acme.get("/v1/deliveries?status=succeeded").await.expect(200);
+        let listed = listed["data"].as_array().expect("a list").clone();
+        (listed.len() == 14).then_some(listed)
+    });
+    for delivery in ended.await {
+        assert_eq!(delivery["attempts"], 1, "waiting costs no attempt: {delivery}");
     }
 }
 
